@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.init.table.nested import EditorText, says_nothing
+from pipelines.init.table.nested import says_nothing, without_documents
 from schemas.cells.lists import joined_text, list_members
-from schemas.cells.rich_text import rich_text
 from schemas.cells.text import UnreadableCellError, cell_text
 from schemas.columns.localised_texts import OF_ALL, texts_by_language
 from schemas.columns.names import plain_name
@@ -40,17 +39,8 @@ class PictureCell:
 def seen_value(value: Any) -> Any:
     """What is kept of a value: itself, a PictureCell for pictures, None for null, blank text and lists of nothing; of
     documents of editors, wherever they are, their EditorText."""
-    plain = _without_documents(without_maps(value))
+    plain = without_documents(without_maps(value))
     return None if says_nothing(plain) else _without_bytes(plain)
-
-
-def _without_documents(value: Any) -> Any:
-    """The value with each document in it as its text."""
-    if (text := rich_text(value)) is not None:
-        return EditorText(text)
-    if isinstance(value, dict):
-        return {key: _without_documents(inner) for key, inner in value.items()}
-    return [_without_documents(member) for member in value] if isinstance(value, list) else value
 
 
 def _without_bytes(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.init.table.nested import EditorText
+from pipelines.init.table.nested import EditorText, without_documents
 from schemas.cells.keyed_texts import keyed, keyed_objects
 
 #: The share of a column's texts that hold values so, of a column of such texts.
@@ -39,4 +39,4 @@ def _told(text: str) -> dict[str, Any] | list[Any] | None:
     found = keyed_objects(plain)
     if found is None and _MARK in plain and plain.partition(_MARK)[0].count(":") == 0:
         found = keyed(plain)
-    return found
+    return None if found is None else without_documents(found)

@@ -5,19 +5,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.cells.lists import ADDRESSES
-from schemas.columns.extended_json import named_value, value_at
-from schemas.columns.localised_texts import OF_ALL, texts_by_language
+from schemas.cells.rich_text import rich_text
+from schemas.columns.extended_json import NAMES, named_value, value_at
+from schemas.columns.localised_texts import LOCALES, OF_ALL, texts_by_language
 from schemas.columns.names import is_language
 from schemas.columns.picture_names import is_called_a_picture
 
 #: Objects in objects that are looked into, and columns that are made of them.
 _MOST_DOTS, _MOST_COLUMNS = 3, 300
+#: What interfaces call a document, in an object that has beside it what it names: its pictures, its type.
+_KEYS_OF_DOCUMENTS = ("json", "raw", "value")
 #: Rows whose objects tell which fields there are.
 _LOOKED_AT = 1_000
 
 
 class EditorText(str):
     """The text of a document that an editor keeps as JSON, as the jobs read it: nothing in the document is a value."""
+
+
+def without_documents(value: Any) -> Any:
+    """The value with each document in it as its text, alone in an object that is there for it."""
+    if (text := rich_text(value)) is not None:
+        return EditorText(text)
+    if isinstance(value, dict):
+        inner = {key: without_documents(one) for key, one in value.items()}
+        alone = {key: inner[key] for key in _KEYS_OF_DOCUMENTS if isinstance(inner.get(key), EditorText)}
+        return alone if alone and value.keys().isdisjoint((*NAMES, *LOCALES)) else inner
+    return [without_documents(member) for member in value] if isinstance(value, list) else value
 
 
 def says_nothing(value: Any) -> bool:

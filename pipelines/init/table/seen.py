@@ -98,14 +98,14 @@ class SeenTable:
         return [found[min(found)]] if found else []
 
     def texts_in(self, column: SeenColumn) -> SeenColumn | None:
-        """The column itself, or of one of objects, or of lists of them, their names (`categories.name`); None if they
-        have none, or nothing that a text can be made of."""
+        """The column itself, or of one of objects, or of lists of them, their names (`categories.name`), or a document
+        of an editor; None if they have none, or nothing that a text can be made of."""
         if column.share_readable or not column.filled:
             return column
         inner = self.fields_in(column)
         if any(one.name.endswith(_OF_LANGUAGES) for one in inner):  # a list of one text in several languages
             return None
-        return next((one for one in inner if _is_called_a_text(one.name)), None)
+        return next((one for one in inner if _is_called_a_text(one.name) or one.is_of_an_editor), None)
 
     def fields_in(self, column: SeenColumn) -> list[SeenColumn]:
         """What the column's objects have that is text, those that are names first."""

@@ -41,10 +41,45 @@ def test_a_column_of_documents_is_the_description(editor, called, form):
 
 @pytest.mark.parametrize("editor", DOCUMENTS)
 @pytest.mark.parametrize("is_text", [True, False])
-def test_documents_in_an_object(editor, is_text):
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_documents_in_an_object(editor, is_text, form):
     rows = [{"node": row} for row in rows_of(editor, "description", is_text)]
+    write_rows(Path(f"p.{form}"), rows)
+    assert description_of(f"p.{form}", "node.description") == [TEXT] * 4
+
+
+ASSET = {"title": "Front", "type": "image", "brand": "Acme", "url": "https://shop.example/a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("key", "kept", "beside"),
+    [
+        ("json", DOCUMENTS["Contentful"], {}),
+        ("json", DOCUMENTS["Contentful"], {"links": {"assets": {"block": [ASSET]}, "entry": ASSET}}),
+        ("raw", DOCUMENTS["Slate in an object"], {"html": "<p>x</p>", "text": "x"}),
+        ("value", DOCUMENTS["DatoCMS"], {"links": [], "blocks": [ASSET]}),
+        ("value", json.dumps(DOCUMENTS["Shopify"]), {"type": "rich_text_field", "title": "Description"}),
+    ],
+)
+def test_what_an_interface_has_beside_a_document_is_of_the_document(key, kept, beside):
+    rows = [{"sku": f"T-{n}", "name": f"Oak table {n}", "description": {**beside, key: kept}} for n in range(4)]
     write_rows(Path("p.jsonl"), rows)
-    assert description_of("p.jsonl", "node.description") == [TEXT] * 4
+    assert description_of("p.jsonl", f"description.{key}") == [TEXT] * 4
+
+
+def test_documents_that_are_values_by_their_names():
+    fields = {
+        "description": json.dumps(DOCUMENTS["Shopify"]),
+        "care": json.dumps(DOCUMENTS["Shopify"]),
+        "material": "Oak",
+    }
+    metafields = [{"key": key, "value": value, "type": "rich_text_field"} for key, value in fields.items()]
+    write_rows(
+        Path("p.jsonl"), [{"sku": f"T-{n}", "name": f"Oak table {n}", "metafields": metafields} for n in range(4)]
+    )
+    columns = written("p.jsonl")["columns"]
+    assert (columns["description"], columns["materials"]) == ("metafields.description", "metafields.material")
+    assert rehearse_items(["p.jsonl"], columns, "no").items["description"].to_pylist() == [TEXT] * 4
 
 
 @pytest.mark.parametrize("editor", ["Shopify", "Slate", "Portable Text", "Editor.js"])
