@@ -21,6 +21,8 @@ from schemas.cells.keyed_texts import keyed_objects
 #: What a node has of other nodes, in the order in which they are read.
 _WITHIN = ("content", "children", "nodes", "rows", "cells")
 _KINDS = ("type", "nodeType", "_type")
+#: One of these is in each node that is no text.
+_OF_NODES = frozenset((*_WITHIN, *_KINDS))
 #: Kinds of nodes whose text is called a value.
 _OF_VALUES = ("text", "span")
 #: Kinds of roots; below one that many things may be called there has to be a text.
@@ -55,8 +57,11 @@ def rich_text(value: Any) -> str | None:
     text = None
     if isinstance(document, dict) and not _IN_DOCUMENTS.isdisjoint(document):
         text = _text_of_object(document)
-    elif isinstance(document, list) and document and isinstance(document[0], dict):
-        text = _text_of_inserts(document) if "insert" in document[0] else _text_of_list(document)
+    elif isinstance(document, list) and document and isinstance(first := document[0], dict):
+        if "insert" in first:
+            text = _text_of_inserts(document)
+        elif not _OF_NODES.isdisjoint(first):
+            text = _text_of_list(document)
     return None if text is None else " ".join(text.split())
 
 
