@@ -24,6 +24,8 @@ _VALUES = "|"
 #: Of a text of objects the signs behind which a value may stand, at most: each is an object of Python, of some hundred
 #: bytes.
 _MAX_VALUES, _BEFORE_VALUES = 100_000, "{[,"
+#: Of bytes before an object.
+_MOST_BLANKS = 100
 
 
 def keyed(text: str) -> dict[str, Any] | list[Any] | None:
@@ -43,12 +45,14 @@ def keyed(text: str) -> dict[str, Any] | list[Any] | None:
     return None if first is None else _pairs(plain, first["mark"])
 
 
-def keyed_objects(text: str) -> dict[str, Any] | list[Any] | None:
-    """keyed of JSON and Python's objects alone; None of very many values, too.
+def keyed_objects(text: str | bytes) -> dict[str, Any] | list[Any] | None:
+    """keyed of JSON and Python's objects alone, also as UTF-8; None of very many values, too.
 
     >>> keyed_objects("{'brand': None}"), keyed_objects("[]"), keyed_objects("color=Red")
     ({'brand': None}, None, None)
     """
+    if isinstance(text, bytes):  # a picture is not decoded
+        text = text.decode(errors="surrogateescape") if text[:_MOST_BLANKS].lstrip()[:1] in (b"{", b"[") else ""
     if text.lstrip()[:1] not in ("{", "[") or sum(map(text.count, _BEFORE_VALUES)) > _MAX_VALUES:
         return None
     told = literal(text.strip())

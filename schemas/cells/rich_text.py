@@ -51,9 +51,7 @@ def rich_text(value: Any) -> str | None:
     >>> rich_text("Oak"), rich_text([{"type": "text", "text": "Oak"}]), rich_text({"text": "Oak"})
     (None, None, None)
     """
-    if isinstance(value, bytes):
-        value = value.decode(errors="surrogateescape")
-    document = keyed_objects(value) if isinstance(value, str) else value
+    document = keyed_objects(value) if isinstance(value, str | bytes) else value
     text = None
     if isinstance(document, dict) and not _IN_DOCUMENTS.isdisjoint(document):
         text = _text_of_object(document)

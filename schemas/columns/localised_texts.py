@@ -81,9 +81,9 @@ def text_in_one_language(value: Any, source: str) -> str | None:
     >>> text_in_one_language('{"ops": [{"insert": "Mug"}]}', "name")
     'Mug'
     """
-    told = value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
-    if isinstance(told, str):
-        told = keyed_objects(told) if re.match(_MAY_HOLD_OBJECTS, told) else None
+    told = value
+    if isinstance(value, str | bytes):
+        told = keyed_objects(value) if isinstance(value, bytes) or re.match(_MAY_HOLD_OBJECTS, value) else None
     if (text := rich_text(told)) is not None:
         return cell_text(text)
     texts = texts_by_language(told)
