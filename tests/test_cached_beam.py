@@ -8,10 +8,19 @@ from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
-from cached_beam import _remembered_arguments, _remembered_bz2, _remembered_specs, _remembered_views
+from cached_beam import (
+    _remembered_arguments,
+    _remembered_bz2,
+    _remembered_specs,
+    _remembered_views,
+    _remembered_warnings,
+)
+
+from pipelines.run.counted import CountedDoFn
 
 PLAIN_VIEW, PLAIN_ARGUMENTS = PipelineOptions.view_as, core.get_function_args_defaults
 PLAIN_SPECS = userstate.get_dofn_specs
+PLAIN_BOTH = core._check_fn_use_yield_and_return
 SEEN = beam.DoFn.StateParam(ReadModifyWriteStateSpec("seen", VarIntCoder()))
 FLAGS = ["--runner", "DirectRunner", "--direct_num_workers", "3", "--experiments", "a", "--experiments", "b"]
 
@@ -41,6 +50,23 @@ def test_arguments_are_those_of_the_function(arguments_of):
         assert arguments_of(Add.process) == (["self", "element", "more"], [1])
         arguments, _ = arguments_of(Add.process)
         arguments.clear()  # what is given is the caller's own
+
+
+@pytest.mark.parametrize("both", [PLAIN_BOTH, _remembered_warnings(PLAIN_BOTH)])
+def test_what_yields_and_returns_is_told_of_each_wrapped_function(both):
+    class Counted(CountedDoFn):
+        def process(self, element):
+            yield element
+
+    class Both(CountedDoFn):
+        def process(self, element):
+            if element:
+                return [element]
+            yield element
+
+    for _ in range(2):
+        assert not both(Counted().process)
+        assert both(Both().process)
 
 
 @pytest.mark.parametrize("specs_of", [PLAIN_SPECS, _remembered_specs(PLAIN_SPECS)])

@@ -128,6 +128,17 @@ def test_every_module_of_the_model_is_in_a_room():
     assert [path.name for path in (ROOT / "model").glob("*.py")] == ["__init__.py"]
 
 
+def test_every_dofn_counts_its_elements():
+    """Beam's own is what CountedDoFn alone derives from."""
+    plain, counted = [], 0
+    for path in (ROOT / "pipelines").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
+            plain += [node.name for base in bases if base.split(".")[-1] == "DoFn"]
+            counted += "CountedDoFn" in bases
+    assert (plain, counted > 20) == (["CountedDoFn"], True)
+
+
 @pytest.mark.medium
 @pytest.mark.parametrize("room", ROOMS_OF_PIPELINES)
 def test_a_room_of_the_pipelines_imports_only_those_before_it(room):

@@ -19,6 +19,7 @@ from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.columns.mapping import catalogue_schema
 from schemas.columns.raw_rows import FileSlice
@@ -150,7 +151,7 @@ def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
     )
 
 
-class _ReadUrls(beam.DoFn):
+class _ReadUrls(CountedDoFn):
     """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside. Where others of its
     group tell whether a row is left out: (part, packed rows)."""
 
@@ -183,7 +184,7 @@ def _urls_of_rows(rows: pa.Table, group_rows: str) -> Iterator[Any]:
             yield place, (1, item_id)
 
 
-class _FetchHost(beam.DoFn):
+class _FetchHost(CountedDoFn):
     def __init__(self, image_root: str, rules: FetchRules, call_id: str):
         self.image_root, self.rules, self.call_id = image_root, rules, call_id
 

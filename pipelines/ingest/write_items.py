@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.gates.fields import field_count
 from pipelines.run.bucket_rows import RowRules, unpack
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.raw_rows import NONE_OF_TEXT
@@ -28,7 +28,7 @@ STAGE = "items"
 PICTURES_IN_TABLE = "pictures_in_table"
 
 
-class WriteItems(beam.DoFn):
+class WriteItems(CountedDoFn):
     """(bucket, pieces of its rows) in, the sidecar of its unit out; what is finished is not written again."""
 
     def __init__(self, run: str, units: Sequence[Unit], rules: RowRules):

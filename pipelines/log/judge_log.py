@@ -23,6 +23,7 @@ from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, slice_unit
 from pipelines.log.rows import LOG_STAGE, ROWS_WITH_USER, LogUse, RejectedRows, action_count
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.quarantine_pieces import quarantine_in_pieces
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
@@ -76,7 +77,7 @@ class JudgeLog(beam.PTransform):
         )
 
 
-class _JudgeSlice(beam.DoFn):
+class _JudgeSlice(CountedDoFn):
     """A slice of the log: counts, the quarantine of its bad rows, and the rows of use."""
 
     def __init__(self, source: LogSource, num_rows: int):

@@ -19,6 +19,7 @@ from model.split.split import TimeSpan
 from pipelines.console.progress import Progress
 from pipelines.log.training_rows import SESSION_ROWS, query_rows
 from pipelines.run.bucket_rows import pack
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter
 from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
@@ -93,7 +94,7 @@ def read_and_seal(
     writer.seal()
 
 
-class _ReadSlice(beam.DoFn):
+class _ReadSlice(CountedDoFn):
     def __init__(self, source: EngagementsSource, total: int | None):
         self.source, self.total = source, total
 

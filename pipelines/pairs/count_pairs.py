@@ -30,6 +30,7 @@ from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.pairs.few_pairs import first_pseudo_queries
 from pipelines.pairs.text_pairs import text_pairs
 from pipelines.run.bucket_rows import pack, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
 from schemas import storage
@@ -126,7 +127,7 @@ def known_items(features_file: Path) -> pa.Array:
     return pa.array([decode_features(payload).item_id for payload in read_records(features_file)], pa.string())
 
 
-class _CountBucket(beam.DoFn):
+class _CountBucket(CountedDoFn):
     """(bucket, IPC bytes) to BucketPairs, see CountPairs."""
 
     def __init__(self, rules: PairRules):

@@ -20,6 +20,7 @@ from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from model.pictures.root import PictureRoot
 from pipelines.console.progress import Progress
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.opened_models import open_encoder
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas import storage
@@ -121,7 +122,7 @@ def encode_queries(
     return np.array(ids, "<i8")[order], matrix[order], rejected
 
 
-class _EncodeUnit(beam.DoFn):
+class _EncodeUnit(CountedDoFn):
     def __init__(self, encoding: QueryEncoding):
         self.encoding = encoding
         self.encoder: ImageEncoder | None = None

@@ -30,6 +30,7 @@ from model.split.near_groups import LOOKS, MARKS, NODES
 from model.split.split import Split
 from pipelines.console.progress import Progress
 from pipelines.run.bucket_rows import pack, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import bucket_name
 from schemas import storage
 from schemas.records.tfrecords import decode_features, read_records
@@ -177,7 +178,7 @@ class _Looks:
         return sha256, self._looks[sha256]
 
 
-class _QueriesOfRows(beam.DoFn):
+class _QueriesOfRows(CountedDoFn):
     """(bucket of items, IPC bytes of SESSION_ROWS) to (bucket of queries, IPC bytes of _QUERIES)."""
 
     def __init__(self, num_buckets: int):

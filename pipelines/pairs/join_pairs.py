@@ -34,6 +34,7 @@ from pipelines.pairs.distinct_pairs import surface_of
 from pipelines.pairs.embed_queries import QueryVectors
 from pipelines.pairs.few_pairs import with_validating
 from pipelines.run.bucket_rows import pack, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, finished_sidecar
 from schemas.records.tfrecords import Pair, encode_pair, write_records
@@ -150,7 +151,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(json.dumps(text).encode()).digest()
 
 
-class _DropBroken(beam.DoFn):
+class _DropBroken(CountedDoFn):
     def __init__(self, rules: JoinRules):
         self.rules = rules
 
@@ -165,7 +166,7 @@ class _DropBroken(beam.DoFn):
             yield beam.pvalue.TaggedOutput("frequencies", SketchedFrequencies.of_bucket(pairs, self.rules.seed))
 
 
-class _WriteBucket(beam.DoFn):
+class _WriteBucket(CountedDoFn):
     def __init__(self, rules: JoinRules):
         self.rules = rules
         self.texts: dict[str, np.ndarray] = {}

@@ -12,13 +12,14 @@ from model.split.item_cutoffs import ITEM_CUTOFFS
 from model.split.split import Split
 from pipelines.pairs.join_pairs import ITEM_COUNTS
 from pipelines.run.bucket_rows import unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter
 
 #: Names of the units.
 SUMMARIES = ("split", "item_counts")
 
 
-class _WriteSummary(beam.DoFn):
+class _WriteSummary(CountedDoFn):
     def __init__(self, run: str):
         self.run = run
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
+from pipelines.run.counted import CountedDoFn
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.mapping import catalogue_schema
 from schemas.columns.raw_rows import NONE_OF_TEXT, FileSlice
@@ -163,7 +164,7 @@ class BucketRows(beam.PTransform):
         return (pieces, empty) | "Rows and buckets" >> beam.Flatten() | "Group by bucket" >> beam.GroupByKey()
 
 
-class _ReadSlice(beam.DoFn):
+class _ReadSlice(CountedDoFn):
     def __init__(self, rules: RowRules, buckets: Buckets, num_rows: int):
         self.rules, self.buckets, self.num_rows = rules, buckets, num_rows
         self.key = "group" if rules.is_grouped else "item_id"
@@ -191,7 +192,7 @@ class _ReadSlice(beam.DoFn):
         yield from self.buckets.piece_of_counts(others, place)
 
 
-class _CompleteGroups(beam.DoFn):
+class _CompleteGroups(CountedDoFn):
     """The pieces of whole groups in, those of their items out."""
 
     def __init__(self, rules: RowRules, buckets: Buckets):

@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines.console.progress import Progress
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 
 
@@ -30,9 +31,12 @@ class UnitStage(abc.ABC):
         """Reads the unit's input, writes its output with `writer.file`, counts into `writer.counts`."""
 
 
-class _RunUnit(beam.DoFn):
+class _RunUnit(CountedDoFn):
     def __init__(self, run: str, stage: UnitStage):
         self.run, self.stage = run, stage
+
+    def metrics_namespace(self) -> str:
+        return self.stage.stage
 
     def process(self, unit: Unit) -> Iterable[dict[str, Any]]:
         sidecar = finished_sidecar(self.run, unit, check_content=True)

@@ -22,6 +22,7 @@ from pipelines.console.jobs import flag
 from pipelines.console.progress import Progress
 from pipelines.log.read_engagements import by_bucket
 from pipelines.run.bucket_rows import pack, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, sealed_unit
 from pipelines.sources.log_rows import write_bucket_table
@@ -107,7 +108,7 @@ def sum_occurrences(*tables: pa.Table) -> pa.Table:
     return pa.table([summed["item_id"], summed["count_sum"]], schema=EVIDENCE).sort_by("item_id")
 
 
-class _CountEdges(beam.DoFn):
+class _CountEdges(CountedDoFn):
     def __init__(self, config: ItemGraphConfig, num_buckets: int, wanted: frozenset[int], total: int):
         self.config, self.num_buckets, self.wanted, self.total = config, num_buckets, wanted, total
 
@@ -122,7 +123,7 @@ class _CountEdges(beam.DoFn):
         Progress.shared(STAGE, "files", self.total).advance()
 
 
-class _WriteBucket(beam.DoFn):
+class _WriteBucket(CountedDoFn):
     def __init__(self, run: str, units: Sequence[Unit], config: ItemGraphConfig):
         self.run, self.units, self.config = run, list(units), config
 

@@ -24,6 +24,7 @@ from pipelines.log.equal_rows import EVENT_FIELD, ROWS_EQUAL, with_events, witho
 from pipelines.log.judge_log import ITEM_IDS
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.run.bucket_rows import pack, unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
@@ -103,7 +104,7 @@ class ReadEngaged(beam.PTransform):
         return (pieces, every) | "Rows and buckets" >> beam.Flatten()
 
 
-class _ReadSlice(beam.DoFn):
+class _ReadSlice(CountedDoFn):
     def __init__(self, source: RowsSource, wanted: frozenset[int], total: int | None):
         self.source, self.wanted, self.total = source, wanted, total
 
@@ -144,7 +145,7 @@ class WriteBuckets(beam.PTransform):
         return pieces | "Group by bucket" >> beam.GroupByKey() | "Write bucket" >> beam.ParDo(self.do_fn)
 
 
-class _WriteBucket(beam.DoFn):
+class _WriteBucket(CountedDoFn):
     def __init__(self, run: str, units: Sequence[Unit], make: Make):
         self.run, self.units, self.make = run, list(units), make
 

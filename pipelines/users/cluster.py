@@ -16,6 +16,7 @@ from model.users.bucket_users import NOBODY, ClusteredUsers, UserRules, cluster_
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.run.bucket_rows import unpack_table
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, sealed_unit
 from pipelines.users.earlier import EarlierRun
@@ -40,7 +41,7 @@ class ClusterUsers(beam.PTransform):
         return pieces | "Group by bucket" >> beam.GroupByKey() | "Cluster bucket" >> beam.ParDo(self.do_fn)
 
 
-class _ClusterBucket(beam.DoFn):
+class _ClusterBucket(CountedDoFn):
     def __init__(
         self, run: str, units: Sequence[Unit], vectors: VectorsSource, rules: UserRules, earlier: EarlierRun | None
     ):

@@ -23,6 +23,7 @@ from pipelines.console.terminal import found_in_words
 from pipelines.log.equal_rows import EVENT, EVENT_FIELD, with_events
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.run.bucket_rows import pack
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import UnitWriter
 from schemas.columns.raw_rows import FileSlice
@@ -108,7 +109,7 @@ class ReadActions(beam.PTransform):
         return slices | "Spread slices" >> beam.Reshuffle() | "Read and validate" >> beam.ParDo(read)
 
 
-class _ReadSlice(beam.DoFn):
+class _ReadSlice(CountedDoFn):
     """Rows wait until there are enough of them, over the slices of a bundle: a piece should not be mostly headers."""
 
     def __init__(self, source: ActionsSource, wanted: frozenset[int], total: int | None):

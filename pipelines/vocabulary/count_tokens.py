@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from model.text.vocabulary import TOKENS, TokenCounts, most_frequent, sum_counts
 from pipelines.console.progress import Progress
+from pipelines.run.counted import CountedDoFn
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS
 
@@ -115,7 +116,7 @@ class MostFrequent(beam.CombineFn):
         return [self.extract_output(accumulator)]
 
 
-class _CountFiles(beam.DoFn):
+class _CountFiles(CountedDoFn):
     def __init__(self, num_items: int | None):
         self.num_items = num_items
 

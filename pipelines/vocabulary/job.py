@@ -17,6 +17,7 @@ import pyarrow as pa
 from model.text.tokenizer import TOKENIZER_VERSION
 from model.text.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
 from pipelines.console.jobs import flag
+from pipelines.run.counted import CountedDoFn
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest
 from pipelines.vocabulary.count_tokens import CountTokens
@@ -122,7 +123,7 @@ def _plan(config: VocabularyConfig) -> tuple[Unit, list[str], int | None]:
     return Unit(STAGE, UNIT, fingerprint(content)), paths, items["counts"].get("rows_written")
 
 
-class _WriteVocabulary(beam.DoFn):
+class _WriteVocabulary(CountedDoFn):
     def __init__(self, run: str, unit: Unit):
         self.run, self.unit = run, unit
 

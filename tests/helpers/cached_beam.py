@@ -7,6 +7,7 @@ runs the jobs do not."""
 import bz2
 import copy
 import functools
+import inspect
 import weakref
 from argparse import Namespace
 from collections.abc import Callable, Iterable
@@ -83,7 +84,7 @@ def _remembered_warnings(yields_and_returns: Callable[[Any], bool]) -> Callable[
     found: dict[Any, bool] = {}
 
     def remembered(function: Any) -> bool:
-        code = getattr(function, "__code__", None)
+        code = getattr(inspect.unwrap(function), "__code__", None)  # that of a wrapper tells nothing of what it wraps
         if code is None:
             return yields_and_returns(function)
         if code not in found:
