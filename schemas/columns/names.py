@@ -13,6 +13,12 @@ _OF_ATTRIBUTES = re.compile(
 )
 #: Behind a name: of which marketplace and language a value is, and which of several, as Amazon's listings have it.
 _OF_LISTINGS = re.compile(r"(?P<name>[^\[\]#]++)(?:\[\w++=[^\[\]]*+\])*+(?:#\d++(?:\.\w++)++)++")
+#: Words for the numbers that makers give to products, whoever sells them; some of several words are written as one.
+_BARCODES = frozenset(("ean", "eans", "gtin", "gtins", "upc", "isbn", "jan", "mpn"))
+_BARCODES_AS_ONE = (
+    *("barcode", "strichcode", "streepjescode", "streckkod", "stregkode", "strekkode", "codebarre", "codeabarre"),
+    *("codigodebarra", "códigodebarra", "codiceabarre", "kodkreskowy"),
+)
 #: Blanks are gone through from their first one alone, not from each.
 _IN_BRACKETS = re.compile(r"(?<!\s)\s*+[(\[][^()\[\]]*+[)\]]\s*$")
 
@@ -70,3 +76,12 @@ def words_of(name: str) -> list[str]:
     """The words of a column's name, in small letters."""
     parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
     return re.split(r"[\W\d_]+", parted.casefold())
+
+
+def is_called_a_barcode(name: str) -> bool:
+    """Whether a name tells that a column has numbers that makers, not shops, give to products.
+
+    >>> is_called_a_barcode("EAN13"), is_called_a_barcode("Code-barres"), is_called_a_barcode("meaning")
+    (True, True, False)
+    """
+    return not _BARCODES.isdisjoint(words_of(name)) or any(word in plain_name(name) for word in _BARCODES_AS_ONE)

@@ -102,8 +102,8 @@ ITEM_IDS = (
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
     *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
-    *("product_internal_id", "internal_id", "uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin"),
-    *("ean", "upc", "mpn"),
+    *("product_internal_id", "internal_id", "uniq_id", "uuid", "object_id", "handle", "slug", "number", "offer_id"),
+    *("salsify_id", "aid", "inventory_number", "stock_code", "item_no", "article_no", "gtin", "ean", "upc", "mpn"),
 )
 #: What a variant names its product by.
 PARENTS = (
