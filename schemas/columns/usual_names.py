@@ -156,6 +156,8 @@ TIMES = (
     *("payment_date", "viewed_at", "clicked_at", "zeitpunkt", "zeitstempel", "bestelldatum", "kaufdatum", "datum"),
     *("date_de_commande", "fecha_de_compra", "fecha", "data_ordine", "besteldatum"),
 )
+#: Before or behind the name of a column of times: that they are of UTC.
+UTC_WORDS = ("utc", "gmt")
 #: The zone of the clocks that wrote the times beside it, by its name or as an offset.
 ZONES = (
     *("time_zone", "tz", "tzid", "tz_name", "time_zone_name", "iana_time_zone", "zeitzone", "fuseau_horaire"),

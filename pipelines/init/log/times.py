@@ -19,6 +19,7 @@ from schemas.columns.names import plain_name
 _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
 #: Ten digits of the years from 2020 on, and their format; seconds of the years from 2033 on begin so, too.
 _TEN_DIGITS, _DATE_AND_CLOCK = re.compile(r"[2-9]\d{9}"), "%y%m%d%H%M"
+_UTC = usual_names.UTC_WORDS
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 
@@ -35,13 +36,32 @@ def times_of_log(table: SeenTable) -> FoundColumn | None:
 
 def _times(table: SeenTable) -> FoundColumn | None:
     """The timestamps: of the likeliest column, with the clock beside it if it has days alone; None without any."""
-    columns = [column for name in usual_names.TIMES if (column := table.column([name])) is not None]
+    columns = [column for name in usual_names.TIMES for column in _called(name, table)]
     dated = [column for column in columns if not _mostly(is_clock, column)]
     time = next((column for column in dated if column.filled), next(iter(dated or columns), None))
     if time is None or not _mostly(_is_day, time):
         return None if time is None else _times_of(time)
     clocks = [column for column in table.columns.values() if _is_called_a_clock(column) and _mostly(is_clock, column)]
+    clocks.sort(key=lambda clock: says_utc(clock.name) != says_utc(time.name))
     return _times_of(time, *clocks[:1])
+
+
+def says_utc(name: str) -> bool:
+    """Whether a column of times says by its name that they are of UTC.
+
+    >>> says_utc("date_created_gmt"), says_utc("Time (UTC)"), says_utc("UTC time"), says_utc("created_at")
+    (True, True, True, False)
+    """
+    return plain_name(name.rpartition(".")[2]).startswith(_UTC) or plain_name(name).endswith(_UTC)
+
+
+def _called(name: str, table: SeenTable) -> list[SeenColumn]:
+    """The columns of times of a name: the one that says UTC beside it first, unless it is empty where the other is
+    not, for the other has clocks of some place."""
+    utc = table.column([one for word in _UTC for one in (f"{name}_{word}", f"{word}_{name}")])
+    plain = table.column([name])
+    is_first = utc is not None and (plain is None or utc.share_filled >= plain.share_filled)
+    return [column for column in ([utc, plain] if is_first else [plain]) if column is not None]
 
 
 def _is_called_a_clock(column: SeenColumn) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import available_timezones
 
+from pipelines.init.log.times import says_utc
 from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn
 from pipelines.init.table.seen import SeenTable
@@ -26,7 +27,9 @@ _MOST_NAMED = 3
 
 def with_zone(times: FoundColumn, table: SeenTable) -> FoundColumn:
     """The timestamps with the zone that a column beside them says in all rows that were looked at, as a question; where
-    it says several, or something else than a zone, a question alone. Times that say their moment have none."""
+    it says several, or something else than a zone, a question alone. Times that say their moment have none, and those of a column that is called UTC."""
+    if says_utc(times.sources[0]):
+        return times
     column = _zone_column(times, table)
     if column is None or not column.texts or not _are_clocks(times, table):
         return times

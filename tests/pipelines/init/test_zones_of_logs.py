@@ -68,3 +68,40 @@ def test_other_zones_are_asked_about(capsys, name, zones):
 def test_times_that_say_their_moment_and_those_of_utc_need_none(capsys, zone, time):
     assert timestamp("timezone", zone, time=time) == "event_time"
     assert "? timestamp" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("date_created", "date_created_gmt"),
+        ("created_at", "created_at_utc"),
+        ("event_time", "UTC event time"),
+        ("timestamp", "timestamp [UTC]"),
+        ("event_time_local", "event_time_utc"),
+    ],
+)
+def test_of_two_columns_of_one_time_the_one_that_says_utc_is_taken(local, utc):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20 12:00:00,2026-06-20 10:00:00,Europe/Berlin,u{n},{n % 5:06},view" for n in range(12)]
+    write_csv("log.csv", f"{local},{utc},timezone,user_id,sku,event", *rows)
+    log = written("log.csv", "--from", "ga4", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["timestamp"] == utc
+    assert rehearse_hours() == {10}
+
+
+def test_a_column_that_says_utc_and_is_empty_in_some_rows_is_not_taken():
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    times = ["2026-06-20 12:00:00,2026-06-20 10:00:00", "2026-06-20 12:00:00,"]
+    rows = [f"{times[n % 2]},u{n},{n % 5:06},view" for n in range(12)]
+    write_csv("log.csv", "created_at,created_at_utc,user_id,sku,event", *rows)
+    log = written("log.csv", "--from", "ga4", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["timestamp"] == "created_at"
+
+
+def test_a_day_and_a_clock_that_say_utc_are_taken_together():
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20,12:00,2026-06-20,10:00,u{n},{n % 5:06},view" for n in range(12)]
+    write_csv("log.csv", "date,time,date_utc,time_utc,user_id,sku,event", *rows)
+    log = written("log.csv", "--from", "ga4", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["timestamp"] == ["date_utc", "time_utc"]
+    assert rehearse_hours() == {10}
