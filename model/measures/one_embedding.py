@@ -111,6 +111,18 @@ class OneEmbeddingTasks:
         there = (self.questions, self.pairs is not None, self.carts is not None)
         return [name for name, is_there in zip(TASKS, there, strict=True) if is_there]
 
+    def sizes(self) -> dict[str, str]:
+        """How much each task asks, for a person."""
+        found = {
+            ATTRIBUTES: ", ".join(f"{name} of {len(asked.test):,} items" for name, asked in self.questions.items())
+        }
+        if self.pairs is not None:
+            found[CLICKED_BOUGHT] = f"{len(self.pairs):,} pairs of {int(self.pairs.session_P.max()) + 1:,} sessions"
+        if self.carts is not None:
+            is_returned_T = self.carts.is_returned_R[self.carts.is_test_R]
+            found[CART_RETURNS] = f"{int(is_returned_T.sum()):,} returns of {len(is_returned_T):,} items bought"
+        return {name: size for name, size in found.items() if name in self.names}
+
     def asked(self, attribute: str) -> np.ndarray:
         """int64, ascending: the rows of items whose vectors `scores` looks at: of an attribute, or ("") of the tasks
         that ask for none."""

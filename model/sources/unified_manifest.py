@@ -14,7 +14,7 @@ from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
-from schemas.log_ends import LOG_END, end_from_json, end_to_json
+from schemas.log_ends import ANY_DAY, LOG_END, end_from_json, end_to_json
 from schemas.quarantine import quote
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ class UnifiedManifest:
     dim: int
     files: Mapping[str, str]
     log_end_us: float | None = None
+
+    @property
+    def learnt_until_us(self) -> float | None:
+        """log_end_us; ANY_DAY of a model of clickstream that tells of no log: an earlier version wrote so of a log
+        whose end is not told."""
+        has_clickstream = not set(self.source_ids) <= set(ENCODING)
+        return ANY_DAY if self.log_end_us is None and has_clickstream else self.log_end_us
 
     @classmethod
     def read(cls, folder: Folder) -> "UnifiedManifest":

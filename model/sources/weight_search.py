@@ -56,12 +56,15 @@ class Trial(TypedDict):
 @dataclass(frozen=True)
 class WeightSearch:
     """weights: the best that were tried, sum 1: no single source is above them, all tasks together. tasks: those that
-    counted. curve: each trial in order. left_out: what could not be asked -> why."""
+    counted. curve: each trial in order. left_out: what could not be asked -> why; sizes: task -> how much it asks;
+    not_asked: task -> the sources that it asks nothing, which stand at its floor."""
 
     weights: dict[str, float]
     tasks: list[str]
     curve: list[Trial] = field(default_factory=list)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    not_asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Trial:

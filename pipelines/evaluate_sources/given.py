@@ -1,6 +1,7 @@
 """The item vectors that a table compares: the sources of a run, ItemSage's of a day, `unified`, and any others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.console.paths import named_folders
@@ -20,11 +21,18 @@ from pipelines.users.training import trained_until_us
 from schemas import storage
 from schemas.days import instant_in_words
 from schemas.errors import UsageError
-from schemas.log_ends import ANY_DAY, latest, log_in_words
+from schemas.log_ends import ANY_DAY, log_in_words
 from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
 
 ITEMSAGE, UNIFIED = "itemsage", "unified"
+#: What makes vectors that know less.
+_SOURCES = "train them with `itemsage sources --date {date}`"
+_REMEDY = {
+    ITEMSAGE: "train the item model with `itemsage train --date {date}`",
+    "siamese": "make siamese beside the training pairs of `itemsage train --date {date}`",
+    UNIFIED: "run `itemsage unify` of such sources, and a day by it",
+}
 #: What a table calls other things.
 NAMES_TAKEN = (*SOURCES, "majority", "text", "random", "sessions in common", ITEMSAGE, UNIFIED)
 
@@ -38,8 +46,9 @@ def given_vectors(run: Run, items_run: Run | None, others: str, item_ids: Sequen
         found.append(_itemsage(items_run, item_ids))
     for opened in (run, *([] if items_run is None else [items_run])):
         if storage.is_folder(opened.folder / UNIFIED) and UNIFIED not in [one.name for one in found]:
-            found.append(_unified(opened, found, item_ids))
-    found += [vectors_at(folder, name, item_ids) for name, folder in named_folders(others, NAMES_TAKEN)]
+            found.append(_unified(opened, item_ids))
+    for name, folder in named_folders(others, NAMES_TAKEN):
+        found.append(replace(vectors_at(folder, name, item_ids), is_told=False))
     if not found:
         raise UsageError(
             f"expected sources of item vectors in {run.folder}, got none: make them with `itemsage sources`, or give "
@@ -53,9 +62,10 @@ def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: 
     late = {one.name: one.log_end_us for one in sources if one.log_end_us is not None and one.log_end_us > split_us}
     if late:
         ends = ", ".join(f"{name} of {log_in_words(end)}" for name, end in late.items())
+        remedies = dict.fromkeys(_REMEDY.get(name, _SOURCES).format(date=split_date) for name in late)
         raise UsageError(
             f"expected sources of a log that ends with --split-date {split_date} ({instant_in_words(split_us)}) or "
-            f"before, got {ends}: train them with `itemsage sources --date {split_date}`, or give a later --split-date"
+            f"before, got {ends}: {'; '.join(remedies)}, or give a later --split-date"
         )
 
 
@@ -93,18 +103,18 @@ def _has_split(run: Run) -> bool:
     )
 
 
-def _unified(run: Run, sources: Sequence[SourceVectors], item_ids: Sequence[str]) -> SourceVectors:
-    """Of the folder `unified`: its fields and its log are those that its stage tells or, of vectors that no stage has
-    made, those of all sources that are there."""
+def _unified(run: Run, item_ids: Sequence[str]) -> SourceVectors:
+    """Of the folder `unified`: its fields and its log are those that its stage tells. Raises UsageError for vectors
+    that no stage has made there: nobody knows what those have learnt from."""
     folder = run.folder / UNIFIED
-    if run.has(UNIFIED):
-        for path in run.listed(UNIFIED):
-            run.checked(path)
-        return vectors_at(str(folder), UNIFIED, item_ids, unified_seen_fields(run), unified_log_end_us(run))
-    inside = folder / "embeddings"
-    seen = frozenset[str]().union(*(one.seen for one in sources))
-    where = str(inside if storage.is_folder(inside) else folder)
-    return vectors_at(where, UNIFIED, item_ids, seen, latest(one.log_end_us for one in sources))
+    if not run.has(UNIFIED):
+        raise UsageError(
+            f"expected {UNIFIED}/ of the stage {UNIFIED} of {run.folder}, got a folder that it has not made: give the "
+            "run whose it is as --items-run, or the folder with --also under another name"
+        )
+    for path in run.listed(UNIFIED):
+        run.checked(path)
+    return vectors_at(str(folder), UNIFIED, item_ids, unified_seen_fields(run), unified_log_end_us(run))
 
 
 def opened(folder: str | None) -> Run | None:

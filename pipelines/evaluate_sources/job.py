@@ -122,6 +122,7 @@ def run(config: EvaluateSourcesConfig) -> dict[str, Any]:
                 "items": source.num_items,
                 "log_end_us": source.log_end_us,
                 "seen": sorted(source.seen),
+                "is_told": source.is_told,
             }
             for source in sources
         ],

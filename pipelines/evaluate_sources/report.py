@@ -77,12 +77,17 @@ def _sources(report: Mapping[str, Any]) -> list[str]:
             quote(one["model_id"]).strip("'"),
             f"{one['dimension']:,}",
             f"{one['items']:,}",
-            "none" if one["log_end_us"] is None else _day_of(one["log_end_us"]),
-            "all text" if TEXT in _text_of(one) else ("attributes" if one["seen"] else "none"),
+            *(_learnt_from(one) if one["is_told"] else ("not told", "not told")),
         ]
         for one in report["sources"]
     ]
     return markdown_table(["source", "id", "dimension", "items", "log before", "fields read"], rows)
+
+
+def _learnt_from(source: Mapping[str, Any]) -> tuple[str, str]:
+    """(the day before which its log ends, the fields that it has read)."""
+    fields = "all text" if TEXT in _text_of(source) else ("attributes" if source["seen"] else "none")
+    return "none" if source["log_end_us"] is None else _day_of(source["log_end_us"]), fields
 
 
 def _text_of(source: Mapping[str, Any]) -> Sequence[str]:

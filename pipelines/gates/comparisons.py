@@ -6,7 +6,7 @@ from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.changed_filter import with_changed_filter
 from pipelines.gates.changed_texts import check_texts
 from pipelines.gates.counts import IN_TRAINING, check_coverage, check_row_count, check_users_count
-from pipelines.gates.drift import checks_of_vectors
+from pipelines.gates.drift import COVERAGE, checks_of_vectors
 from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_users
@@ -18,6 +18,7 @@ from pipelines.stages import StageLine, line_of
 from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 METRICS_FILE = "metrics.json"
+_NO_VECTORS = "yesterday has no {} vectors"
 
 
 def compare_with_training(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
@@ -44,10 +45,13 @@ def compare_with_yesterday(
     checks = _checks_of_stages(today, yesterday, thresholds)
     for vectors in folders_of_vectors(today.expects):
         of_vectors = checks_of_vectors(today, yesterday, thresholds, vectors)
-        if why := _why_vectors_are_skipped(line_of(vectors), yesterday, status_of):
-            results += [skipped(name, f"not compared: {why}") for name in of_vectors]
-        else:
-            checks |= of_vectors
+        why = _why_vectors_are_skipped(line_of(vectors), yesterday, status_of)
+        of_index = why == _NO_VECTORS.format(vectors) and _index_is_of(today, vectors)
+        for name, check in of_vectors.items():
+            if not why or (of_index and name.endswith(COVERAGE)):
+                checks[name] = check
+            else:
+                results.append(skipped(name, f"not compared: {why}"))
     for name, check in checks.items():
         try:
             results.append(check())
@@ -86,10 +90,17 @@ def _checks_of_stages(
     }
 
 
+def _index_is_of(today: GatedRun, vectors: str) -> bool:
+    try:
+        return today.searched == vectors
+    except DAMAGE:  # the gate index says so
+        return False
+
+
 def _why_vectors_are_skipped(line: StageLine, yesterday: GatedRun, status_of: Mapping[str, str]) -> str:
     """Why a stage's vectors of today are not held against yesterday's; "" if they are."""
     if status_of[line.judged_by] != PASSED:
         return f"today's vectors are broken, see the gate {line.judged_by}"
     if not yesterday.expects(line):
-        return f"yesterday has no {line.name} vectors"
+        return _NO_VECTORS.format(line.name)
     return ""

@@ -22,6 +22,7 @@ from schemas.quarantine import quote
 
 #: With fewer vectors a day chance alone moves the classifier's AUC by more than .1.
 MIN_DRIFT_VECTORS = 50
+COVERAGE = "coverage"
 
 
 def checks_of_vectors(
@@ -29,7 +30,7 @@ def checks_of_vectors(
 ) -> dict[str, Callable[[], GateResult]]:
     """The gates of the folder of vectors of these names, by name; that of unified vectors begins with its own."""
     prefix = "" if vectors == EMBEDDINGS else f"{vectors}_"
-    checks = {"coverage": check_kept, "neighbour_overlap": check_neighbour_overlap, "drift": check_drift}
+    checks = {COVERAGE: check_kept, "neighbour_overlap": check_neighbour_overlap, "drift": check_drift}
 
     def checked(name: str) -> Callable[[], GateResult]:
         return lambda: checks[name](f"{prefix}{name}", today, yesterday, thresholds, vectors)
@@ -38,8 +39,10 @@ def checks_of_vectors(
 
 
 def check_kept(name: str, today: Run, yesterday: Run, thresholds: GateThresholds, vectors: str) -> GateResult:
-    """How many of yesterday's ids have a vector today."""
-    before, now = yesterday.vectors(vectors), today.vectors(vectors)
+    """How many of yesterday's ids have a vector today; if yesterday has none of these vectors, of those that its index
+    was of."""
+    before = yesterday.vectors(vectors) if yesterday.has(vectors) else yesterday.searched_vectors
+    now = today.vectors(vectors)
     kept = len(before.ids)
     if before is not now:
         kept = len(set(before.ids.to_pylist()).intersection(now.ids.to_pylist()))

@@ -29,7 +29,7 @@ _ITEMS = "items"
 class SourceVectors:
     """vectors_ND: float32, unit rows, zeros for an item without one. evidence_N: int64, how often the source has seen
     each, None of what keeps none. seen: the fields of the catalogue that it has read. log_end_us: where its log ends
-    (see schemas.log_ends)."""
+    (see schemas.log_ends). is_told: whether something tells of both."""
 
     name: str
     model_id: str
@@ -37,6 +37,7 @@ class SourceVectors:
     evidence_N: np.ndarray | None
     seen: frozenset[str]
     log_end_us: float | None
+    is_told: bool = True
 
     @property
     def num_items(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.measures.one_embedding import TASKS
+from model.measures.one_embedding import ATTRIBUTES, TASKS
 from model.sources.fusion import FusionConfig
 from model.sources.unified import SourceVectors
 from model.sources.weight_search import WeightSearch, search_weights
@@ -17,7 +17,7 @@ from pipelines.console.progress import Progress
 from pipelines.log.dated_log import DatedLog
 from pipelines.one_embedding.catalogue import Catalogue
 from pipelines.one_embedding.sessions import read_sessions
-from pipelines.one_embedding.validation import vectors_of, weighed_on
+from pipelines.one_embedding.validation import seen_attributes, vectors_of, weighed_on
 from pipelines.run.opened import Run
 from schemas.days import end_of_day_us
 
@@ -64,7 +64,10 @@ def find_weights(run: str, item_model_end_us: float | None, log: ValidationLog) 
 
         found = search_weights(weighed.names, objective, weighed.floors)
         progress.close()
-        return replace(found, left_out=weighed.tasks.left_out)
+        tasks = weighed.tasks
+        questions = set(tasks.questions)
+        knowing = [one.name for one in known if questions and seen_attributes(one, tasks.questions) == questions]
+        return replace(found, left_out=tasks.left_out, sizes=tasks.sizes(), not_asked={ATTRIBUTES: knowing})
 
     return find
 
@@ -81,7 +84,8 @@ def told(found: WeightSearch) -> str:
         + (": no weights of several are above it" if chosen["weights"] == alone[best]["weights"] else ""),
     ]
     for task, score in sorted(chosen["scores"].items()):
-        lines.append(f"{task} {score:.3f}; {_beside(task, score, found)}")
+        size = f" ({found.sizes[task]})" if task in found.sizes else ""
+        lines.append(f"{task} {score:.3f}{size}; {_beside(task, score, found)}")
     lines += [f"{name} is not asked: {why}" for name, why in sorted(found.left_out.items()) if name in TASKS]
     if attributes := sorted(name for name in found.left_out if name not in TASKS):
         first = attributes[0]
@@ -97,6 +101,8 @@ def _beside(task: str, score: float, found: WeightSearch) -> str:
         return "does not count: no source alone is above its floor"
     scores = {name: trial["scores"][task] for name, trial in found.alone.items()}
     above = sorted((name for name in scores if scores[name] > score), key=lambda name: (-scores[name], name))
-    if not above:
-        return "no source alone is above it"
-    return "alone above it: " + ", ".join(f"{name} {scores[name]:.3f}" for name in above)
+    told = "no source alone is above it"
+    if above:
+        told = "alone above it: " + ", ".join(f"{name} {scores[name]:.3f}" for name in above)
+    knowing = found.not_asked.get(task, ())
+    return told + (f"; not asked of {', '.join(knowing)}, which have read what is asked" if knowing else "")

@@ -135,7 +135,7 @@ class Unified(Stage[UnifiedConfig]):
             "unified_id": manifest.unified_id,
             "dimension": manifest.dim,
             SOURCE_IDS: dict(manifest.source_ids),
-            LOG_END: end_to_json(manifest.log_end_us),
+            LOG_END: end_to_json(manifest.learnt_until_us),
         }
 
     @staticmethod

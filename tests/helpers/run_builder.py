@@ -56,12 +56,12 @@ class RunBuilder:
         write_stage_manifest(str(self.run), "embeddings", names, model_id=self.model_id, **facts)
         return self
 
-    def unified(self, ids: Sequence[str], matrix_ND: np.ndarray, unified_id: str) -> "RunBuilder":
+    def unified(self, ids: Sequence[str], matrix_ND: np.ndarray, unified_id: str, **facts: Any) -> "RunBuilder":
         """Unified vectors of one part. ids: ascending."""
         metadata, rows = embeddings_metadata(unified_id, matrix_ND.shape[1]), (list(ids), matrix_ND)
         counts = {"rows_read": len(ids), "rows_written": len(ids), "rows_quarantined": 0}
         files = {"unified/part-00000-of-00001.parquet": lambda path: write_rows(path, *rows, metadata)}
-        return self.stage("unified", files, counts, unified_id=unified_id, dimension=matrix_ND.shape[1])
+        return self.stage("unified", files, counts, unified_id=unified_id, dimension=matrix_ND.shape[1], **facts)
 
     def items(
         self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema | None = None, num_buckets: int = 1

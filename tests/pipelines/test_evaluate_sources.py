@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,26 +40,35 @@ def made(tmp_path_factory) -> tuple[Path, Path]:
     """A run with three sources, the published folder of another, and the log."""
     folder = tmp_path_factory.mktemp("table")
     run, log = make_run(folder)
-    write_vectors(run / "unified" / "embeddings", 1.0)
+    unify(run)
     write_vectors(folder / "noise", 0.0)
     return run, log
 
 
-def write_vectors(folder: Path, share: float) -> None:
+def vectors_of(share: float) -> np.ndarray:
     """Unit vectors that tell an item's colour, or nothing."""
     generator = np.random.default_rng(0)
     colours = np.eye(3)[[("red", "green", "blue").index(colour_of(number)) for number in range(NUM)]]
     vectors = share * colours + 0.3 * generator.normal(size=(NUM, 3))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def write_vectors(folder: Path, share: float) -> None:
     folder.mkdir(parents=True)
-    write_embeddings_file(folder / "part.parquet", ITEM_IDS, vectors, embeddings_metadata("made", 3))
+    write_embeddings_file(folder / "part.parquet", ITEM_IDS, vectors_of(share), embeddings_metadata("made", 3))
+
+
+def unify(run: Path, **facts: Any) -> None:
+    """Unified vectors of a stage, that tell of colours."""
+    told = {"source_ids": {"prodsi2vec": "x"}, "log_end_us": end_of_day_us(date_of(SOURCES_END - 1)), **facts}
+    RunBuilder(run).unified(ITEM_IDS, vectors_of(1.0), "unified-0123456789ab", **told)
 
 
 @pytest.fixture(scope="module")
 def alone(made, tmp_path_factory) -> tuple[Path, Path]:
     """A run whose one source are the vectors that tell of colours, and the log: asked once, it takes seconds less."""
     run = RunBuilder(tmp_path_factory.mktemp("alone") / "run").items(item_rows(), ITEMS, 3).run
-    write_vectors(run / "unified" / "embeddings", 1.0)
+    unify(run)
     return run, made[1]
 
 
@@ -176,6 +186,22 @@ def test_a_source_that_knows_what_is_asked_is_refused(made, tmp_path, capsys):
     assert "itemsage sources --date 2026-07-09" in told
 
 
+def test_unified_vectors_of_which_nothing_tells_are_refused(alone, out, report, tmp_path, capsys):
+    """A copied folder without its stage's manifest; and what --also names."""
+    run = RunBuilder(tmp_path / "run").items(item_rows(), ITEMS, 3).run
+    write_vectors(run / "unified", 1.0)
+    assert call((run, alone[1]), tmp_path) == EXIT_USAGE
+    assert "expected unified/ of the stage unified" in capsys.readouterr().err
+    assert {one["name"]: one["is_told"] for one in report["sources"]}["noise"] is False
+    assert "| noise | made | 3 | 230 | not told | not told |".replace("230", str(NUM)) in (out / "table.md").read_text()
+    late = RunBuilder(tmp_path / "late").items(item_rows(), ITEMS, 3).run
+    unify(late, log_end_us=end_of_day_us(date_of(SPLIT)))
+    assert call((late, alone[1]), tmp_path) == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert "run `itemsage unify` of such sources, and a day by it" in told
+    assert "itemsage sources" not in told
+
+
 def test_itemsage_is_measured_if_its_training_ended_before_the_split(alone, tmp_path, capsys):
     folder = tmp_path / "store" / "runs" / date_of(SPLIT) / ("0" * 16)
     builder = RunBuilder(folder).items(item_rows(), ITEMS, 3).embeddings(ITEM_IDS, np.eye(NUM, dtype=np.float32))
@@ -213,7 +239,7 @@ def test_a_log_without_returns_or_purchases_leaves_tasks_out(alone, tmp_path, ca
     assert call((alone[0], clicks), tmp_path, "--seeds", "1") == EXIT_DONE
     assert json.loads((tmp_path / "table.json").read_text())["clicked_bought"] is None
     bare = RunBuilder(tmp_path / "run").items([{**row, "colors": None, "brand": None} for row in item_rows()], None, 3)
-    write_vectors(bare.run / "unified", 1.0)
+    unify(bare.run)
     assert call((bare.run, clicks), tmp_path) == EXIT_THRESHOLD
     assert "a task that catalogue and log can ask, got none" in capsys.readouterr().err
 

@@ -35,8 +35,9 @@ from pipelines.console.exit_codes import EXIT_DONE
 from pipelines.console.jobs import beam_options
 from pipelines.run.stage import run_stage
 from pipelines.run.units import read_stage_manifest
-from pipelines.sources.clickstream import attributes_of, walks_matrix
+from pipelines.sources.clickstream import Prod2Vec, attributes_of, walks_matrix
 from pipelines.sources.co_engagements import CoEngagements, CoEngagementsConfig
+from pipelines.sources.trained import SourceConfig
 from pipelines.sources.walks import Walks, WalkStageConfig, merged
 from pipelines.stages import CLICKSTREAM
 from schemas.hashing import bucket_of
@@ -101,6 +102,15 @@ def test_lifetimes_are_learnt_from_where_they_are_asked_for(run, rows, tmp_path)
     assert not np.array_equal(matrix_ND, read_embeddings(run / "prod2vec" / "embeddings")[1])
     told = read_stage_manifest(str(own), "prod2vec")
     assert told["log_end_us"] == int(_END.timestamp() * 1e6)
+    early = ("--date", "2026-06-20", "--sources", "prod2vec")
+    assert run_sources(own, log, *early) == EXIT_DONE
+    assert read_stage_manifest(str(own), "prod2vec")["log_end_us"] < told["log_end_us"]
+    stages = (
+        SourceConfig(run=str(own), dim=8, min_count=2, lifetimes=True),
+        SourceConfig(run=str(own), dim=8, min_count=2),
+    )  # the lifetimes of the run are of the later date still
+    ends = [Prod2Vec(config).facts()["log_end_us"] for config in stages]
+    assert ends == [told["log_end_us"], read_stage_manifest(str(own), "sequences")["log_end_us"]]
     assert run_sources(own, log, "--sources", "prod2vec") == EXIT_DONE  # without them it is as ever
     assert read_embeddings(own / "prod2vec" / "embeddings")[1].tobytes() == (
         read_embeddings(run / "prod2vec" / "embeddings")[1].tobytes()

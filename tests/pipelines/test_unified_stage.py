@@ -1,5 +1,6 @@
 """The stage `unified` of a day: equal to the direct computation, on any runner, taken over where nothing changed."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -129,6 +130,10 @@ def test_what_a_day_tells_of_its_logs_and_fields(shop, day, tmp_path):
     assert knows() == (ANY_DAY, frozenset(TEXT_FIELDS).union(ATTRIBUTE_FIELDS))
     assert knows(source_ids={"prod2vec": "x"}, log_end_us=5) == (5, frozenset())
     assert knows(source_ids={"dae": "x"}, log_end_us=None) == (None, frozenset(ATTRIBUTE_FIELDS))
+    manifest = UnifiedManifest.read(UNIFIED_MODELS.folder(str(shop), UNIFIED_MODELS.current(str(shop))))
+    for names, end in ((("prod2vec", "dae"), ANY_DAY), (("dae", "itemsage"), None)):  # of an earlier version's model
+        older = dataclasses.replace(manifest, log_end_us=None, source_ids=dict.fromkeys(names, "x"))
+        assert older.learnt_until_us == end
     source = own / TRAINING / "manifests" / "prod2vec.json"
     write_sealed_json(source, {**read_sealed_json(source), "log_end_us": "not told"})  # as without --date
     assert run_unify(own, "--sources", "prod2vec") == EXIT_DONE
@@ -137,7 +142,7 @@ def test_what_a_day_tells_of_its_logs_and_fields(shop, day, tmp_path):
     make(own, again)
     assert unified_log_end_us(Run(again)) == ANY_DAY
     (vectors,) = given_vectors(Run(again), None, "", DAY_IDS)
-    with pytest.raises(UsageError, match="got unified of a log whose end is not told"):
+    with pytest.raises(UsageError, match="got unified of a log whose end is not told: run `itemsage unify` of such"):
         require_before([vectors], end_of_day_us("2030-01-01"), "2030-01-01")
 
 

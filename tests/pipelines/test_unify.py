@@ -234,6 +234,11 @@ def test_damage_is_told_of(own, capsys):
     flip_byte(folder / "dae" / "model" / "weights.safetensors")
     with pytest.raises(CorruptFileError, match="sha256"):
         load_unified(folder)
+    flip_byte(folder / "dae" / "model" / "weights.safetensors")
+    load_unified(folder)
+    flip_byte(next((folder / "prod2vec" / "embeddings").iterdir()))
+    with pytest.raises(CorruptFileError, match="sha256"):
+        load_unified(folder)  # which its own reader takes as it is
     manifest = json.loads((folder / "manifest.json").read_text())
     for changed in (
         {"item_model_id": "itemsage-000000000000"},

@@ -27,7 +27,8 @@ _MOST_NAMED = 3
 
 def with_zone(times: FoundColumn, table: SeenTable) -> FoundColumn:
     """The timestamps with the zone that a column beside them says in all rows that were looked at, as a question; where
-    it says several, or something else than a zone, a question alone. Times that say their moment have none, and those of a column that is called UTC."""
+    it says several, or something else than a zone, a question alone. Times that say their moment have none, nor have
+    those of a column that is called UTC."""
     if says_utc(times.sources[0]):
         return times
     column = _zone_column(times, table)

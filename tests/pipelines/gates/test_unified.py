@@ -8,8 +8,10 @@ import pytest
 from gate_runs import DEFAULTS, TODAY, YESTERDAY, flip_byte, judge, make_run, names, unit_rows
 from run_builder import RunBuilder
 
+from pipelines.gates.drift import check_kept
+from pipelines.gates.gated_run import GatedRun
 from pipelines.gates.judge import run_gates
-from schemas.files import read_json
+from schemas.files import read_json, write_json
 
 UNIFIED_ID = "unified-0123456789ab"
 COMPARING = ("unified_coverage", "unified_neighbour_overlap", "unified_drift")
@@ -66,6 +68,23 @@ def test_other_vectors_of_the_same_model_fail_and_can_be_accepted(days):
     assert found["drift"].status == "passed"
     accepted = run_gates(*days, DEFAULTS, dict.fromkeys(COMPARING[1:], "new attributes"))
     assert {result.status for result in accepted if result.name in COMPARING[1:]} == {"accepted"}
+
+
+def test_an_index_of_unified_vectors_loses_no_items_unseen(days):
+    """The day before has none of these vectors, but its index had the items."""
+    unify(days[0], unit_rows(60, seed=3))
+    path = days[0] / "index" / "manifest.json"
+    assert judge(*days)["unified_coverage"].status == "skipped"  # the index is of the embeddings
+    write_json(path, {**read_json(path), "vectors": "unified"})
+    found = judge(*days)["unified_coverage"]
+    assert (found.status, found.value) == ("passed", 1)
+    assert {judge(*days)[name].status for name in COMPARING[1:]} == {"skipped"}
+
+
+def test_coverage_counts_the_items_of_the_index_before(days):
+    unify(days[0], unit_rows(20, seed=3))
+    found = check_kept("unified_coverage", *map(GatedRun, days), DEFAULTS, "unified")
+    assert (found.status, found.value) == ("failed", 0.333333)
 
 
 def test_items_that_lost_theirs_are_counted(days):
