@@ -19,6 +19,7 @@ from source_runs import (
     made_of,
     make_items,
     run_sources,
+    session_row,
     table_of,
     write_rows,
 )
@@ -291,3 +292,14 @@ def test_attributes_are_named_by_their_field(run):
         for name in names:
             holders[name].add(item)
     assert len(holders["brand=harrow & finch"]) == 12
+
+
+def test_the_first_instant_after_the_date_is_left_out(tmp_path):
+    own = make_items(tmp_path / "run")
+    times = (_END - dt.timedelta(microseconds=1), _END)
+    rows = [
+        {**session_row(0, "s", "u", item), "timestamp": when} for when in times for item in (ITEM_IDS[0], ITEM_IDS[1])
+    ]
+    assert run_sources(own, write_rows(tmp_path / "log", rows), "--sources", "bpr", "--min-count", "1") != EXIT_DONE
+    counts = counts_of(own, "interactions")
+    assert (counts["rows_after_date"], counts["rows_used"]) == (2, 2)
