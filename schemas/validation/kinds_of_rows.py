@@ -1,8 +1,9 @@
 """Tables in which not every row is a product: below a product stand rows of its variants, its pictures, its rules.
 
 A column says so in words (BigCommerce's `Item`, Wix's `fieldType`), or the rows below a product lack its id and its
-title (Squarespace). They become one item if a column names the product in each of its rows; else nothing in such a row
-says whose it is but the row's place, and the table is refused with what to do.
+title (Squarespace), or say that they are variants and lack a title (eBay). They become one item if a column names the
+product in each of its rows; else nothing in such a row says whose it is but the row's place, and the table is refused
+with what to do.
 """
 
 import re
@@ -10,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from schemas.columns.names import bare_name, plain_name
-from schemas.columns.usual_names import ITEM_IDS
+from schemas.columns.names_of_amounts import is_called_an_amount
+from schemas.columns.usual_names import ITEM_IDS, TEXTS
 from schemas.errors import UsageError
 from schemas.files import shown
 
@@ -22,7 +24,7 @@ _PRODUCT_IDS = ("product_id", "product_internal_id", "internal_id", "handle_id",
 #: What the lines of docs/starts/csv.md write into each row.
 OF_PRODUCT = "product_row_id"
 _HOW = "docs/starts/csv.md has the lines that do it, under 'Rows below a product'"
-_TITLES = ("title", "name", "product_title", "product_name")
+_TITLES = tuple(name for names in TEXTS["title"] for name in names)
 
 
 class Column(Protocol):
@@ -119,13 +121,64 @@ def nameless_parts(table: Table[Any]) -> str:
     if kind is not None:
         others = ", ".join(sorted({str(value).strip() for value in kind.texts if _kind(value) != _PRODUCT}))
         return _told(table, f"rows of other kinds in {kind.name!r} ({others})", kind.name)
-    product = table.column(_PRODUCT_IDS)
     title = table.column(_TITLES)
-    if kind is None and product is not None and title is not None and _is_of_first_rows(product, title):
+    if title is None:
+        return ""
+    if (kind := _kind_without_title(table, title)) is not None:
+        return _told(table, f"rows of other kinds in {kind.name!r} ({', '.join(sorted(set(kind.texts)))})", kind.name)
+    product = _product_of_first_rows(table, title)
+    if product is not None:
         return _told(
             table, f"rows without {product.name!r} and {title.name!r} below those that have them", product.name
         )
     return ""
+
+
+def _kind_without_title(table: Table[ColumnT], title: Column) -> ColumnT | None:
+    """The column that says of all rows without a title, and of no other, that they are parts, where no column names
+    their product; None if the first row is one."""
+    is_part = [value is None for value in title.values]
+    if not any(is_part) or is_part[0] or _is_named(table, is_part):
+        return None
+    for column in table.columns.values():
+        if [value is not None for value in column.values] == is_part and _different(column.texts) <= _PARTS:
+            return column if _different(column.texts) else None
+    return None
+
+
+def _is_named(table: Table[Any], is_part: Sequence[bool]) -> bool:
+    """Whether a column has in each row of a part the key of a row that is none."""
+    columns = [column for column in table.columns.values() if not is_called_an_amount(column.name)]
+    keys: list[set[Any]] = []
+    for column in columns:
+        own = [value for value, is_one in zip(column.values, is_part, strict=True) if not is_one]
+        if None not in own and len(set(map(str, own))) == len(own):
+            keys.append(set(map(str, own)))
+    for column in columns:
+        parts = {str(value) for value, is_one in zip(column.values, is_part, strict=True) if is_one}
+        if any(parts <= known for known in keys):
+            return True
+    return False
+
+
+def _product_of_first_rows(table: Table[ColumnT], title: Column) -> ColumnT | None:
+    """The id of the product that, as its title, is in the first row of each and in no other. Where it is not called a
+    product's, rows below one are parts only if they have a value of their own, and not all stand at the table's end."""
+    product = table.column(_PRODUCT_IDS)
+    if product is not None and _is_of_first_rows(product, title):
+        return product
+    is_first = [value is not None for value in title.values]
+    if is_first == sorted(is_first, reverse=True):
+        return None
+    own = [column for column in table.columns.values() if column.is_distinct and not is_called_an_amount(column.name)]
+    rows = [row for row, is_one in enumerate(is_first) if not is_one]
+    if not any(all(column.values[row] is not None for row in rows) for column in own):
+        return None
+    return next((one for one in own if _is_called_a_key(one) and _is_of_first_rows(one, title)), None)
+
+
+def _is_called_a_key(column: Column) -> bool:
+    return _is_called_an_id(column) or plain_name(column.name) == "key"
 
 
 def _is_of_first_rows(product: Column, title: Column) -> bool:

@@ -21,6 +21,7 @@ _LAST_WORDS = frozenset(
         *("numer", "kod", "indeks", "index", "symbol", "clave", "clé", "cle", "codigo", "código", "codice"),
     )
 )
+_IN_BRACKETS = re.compile(r" \([^()]*\)$")
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
 
@@ -28,7 +29,8 @@ def ids_of(table: SeenTable) -> list[SeenColumn]:
     """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
     another short value in each row. One that most rows lack is taken where it has our own name, or nothing else is.
     Barcodes come behind those of the shop's own, and with any other column that a log may name items by."""
-    called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
+    named = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
+    called = [column for column in named if not _is_of_a_child_table(column, table)]
     called = [column for column in dict.fromkeys(called) if column.filled and not _is_constant(column)]
     known = [column for column in called if column.share_filled > _MOSTLY]
     known = known or [column for column in called if column.name == _OUR_NAME]
@@ -41,7 +43,7 @@ def ids_of(table: SeenTable) -> list[SeenColumn]:
         whole = [column for column in barcodes if column.is_key]
         return whole or [own[0], *barcodes]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
-    keys = [column for column in keys if not is_called_an_amount(column.name)]
+    keys = [one for one in keys if not (is_called_an_amount(one.name) or _is_of_a_child_table(one, table))]
     if known:
         return _around_barcodes(barcodes or known[:1], keys, table)
     if called and all(map(_is_called_a_text, keys)):  # tags change, and are no ids because none is there twice
@@ -81,6 +83,12 @@ def _counts_rows(column: SeenColumn) -> bool:
 def is_called_an_id(column: SeenColumn) -> bool:
     """Whether its name alone says so."""
     return not {plain_name(column.name), bare_name(column.name)}.isdisjoint(map(plain_name, ITEM_IDS))
+
+
+def _is_of_a_child_table(column: SeenColumn, table: SeenTable) -> bool:
+    """Whether a column is called as another is, with a table in brackets behind it: `ID (Barcodes)` beside `ID`."""
+    whole = table.columns.get(_IN_BRACKETS.sub("", column.name))
+    return whole is not None and whole is not column and bool(whole.filled)
 
 
 def _is_constant(column: SeenColumn) -> bool:

@@ -30,6 +30,26 @@ _SQUARESPACE = (
     ",,,RS-M,https://e.com/2.jpg",
     "112,PHYSICAL,Blue mug,BM-1,https://e.com/3.jpg",
 )
+_ERPNEXT = (
+    "ID,Item Name,Description,ID (Barcodes),Barcode (Barcodes),Image",
+    "111,Red scarf,warm,b1,4006381333931,https://e.com/1.jpg",
+    ",,,b2,4006381333932,https://e.com/2.jpg",
+    ",,,b3,4006381333933,",
+    "112,Blue mug,tea,b4,4006381333934,https://e.com/3.jpg",
+)
+_EBAY = (
+    "CustomLabel,Title,PicURL,Relationship,RelationshipDetails,StartPrice",
+    "111,Red scarf,https://e.com/1.jpg,,Size=S;M,9.5",
+    "111-M,,https://e.com/2.jpg,Variation,Size=M,9.5",
+    "111-S,,,Variation,Size=S,9.5",
+    "112,Blue mug,https://e.com/3.jpg,,,8.5",
+)
+_COMMERCETOOLS = (
+    "key,variantId,sku,name.en,image",
+    "111,1,RS,Red scarf,https://e.com/1.jpg",
+    ",2,RS-M,,https://e.com/2.jpg",
+    "112,1,BM,Blue mug,https://e.com/3.jpg",
+)
 
 
 def code_below(heading: str) -> str:
@@ -44,6 +64,9 @@ def code_below(heading: str) -> str:
         (_BIGCOMMERCE, "rows of other kinds in 'Item' (Image, Variant)", ("ID", "Item")),
         (_OLDER, "rows of other kinds in 'Item Type' (SKU)", ("Product ID", "Item Type")),
         (_SQUARESPACE, "rows without 'Product ID [Non Editable]' and 'Title'", ("Product ID [Non Editable]", "")),
+        (_ERPNEXT, "rows without 'ID' and 'Item Name'", ("ID", "")),
+        (_EBAY, "rows of other kinds in 'Relationship' (Variation)", ("CustomLabel", "Relationship")),
+        (_COMMERCETOOLS, "rows without 'key' and 'name.en'", ("key", "")),
     ],
 )
 def test_rows_whose_place_alone_says_whose_they_are(capsys, lines, got, names):
@@ -88,6 +111,28 @@ def test_rows_that_name_their_product_are_merged_into_it():
     config = written("--from", "csv", name)
     assert (config["columns"]["item_id"], config["group_rows"]) == ("handleId", "merge")
     assert len(rehearse_items([name], config["columns"], "merge").items) == 2
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("111,Red scarf,,a,", "111-M,Red scarf M,Variation,b,111", "112,Blue mug,,c,"),  # a title of its own
+        ("111,Red scarf,,a,", "111-M,,Variation,b,111", "112,Blue mug,,c,"),  # its product is named
+        ("111,Red scarf,,a,", ",,,,", "112,Blue mug,,c,"),  # nothing
+        ("111,Red scarf,,a,x", ",,,,x", "112,Blue mug,,c,x"),  # nothing of its own
+        ("111,Red scarf,,a,", "112,Blue mug,,c,", ",,,sum,"),  # below all
+    ],
+)
+def test_rows_below_that_are_no_nameless_parts(rows):
+    name = write_csv("t.csv", "sku,title,relationship,code,parent_sku", *rows)
+    assert "sku" in written(name)["columns"]["item_id"]
+
+
+def test_a_column_of_a_child_table_is_no_id():
+    """As ERPNext names it behind the column's own name; the products' ids are in few of the rows."""
+    rows = ["A-1,Red mug,b1", ",cup of A-1,b2", ",saucer of A-1,b3", "A-2,Blue mug,b4", ",cup of A-2,b5"]
+    name = write_csv("t.csv", "ID,Item Name,ID (Barcodes)", *rows)
+    assert written(name)["columns"]["item_id"] == "ID"
 
 
 @pytest.mark.parametrize("kinds", [("Product", "Product"), ("Product", "Poster"), ("image", "video")])
