@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -303,6 +304,9 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     assert "unify: weights by" in printed
     assert "\nunify: the best single source is " in printed
     assert "\nunify: cart_returns is not asked: expected at least" in printed
+    asked = re.search(r"unify: clicked_bought [.\d]+ \(([\d,]+) pairs of ([\d,]+) sessions\); ", printed)
+    assert asked
+    assert int(asked[1].replace(",", "")) > int(asked[2]) > 50
     unified = load_unified(folder_of(own))
     weights = unified.fusion.config.weights
     assert weights.keys() == {"itemsage", "prod2vec", "dae"}
@@ -359,16 +363,16 @@ def test_what_was_found_is_told_beside_single_sources():
         return {"clicked_bought": pairs, "attributes": attribute, "flat": 0.5}
 
     found = search_weights(sorted(tasks), objective, {"clicked_bought": 0.5, "attributes": 0.1, "flat": 0.5})
-    lines = told(
-        replace(found, left_out={"cart_returns": "expected returns, got 0", "size": "got 1 value", "brand": "got none"})
-    ).split("\n")
+    left_out = {"cart_returns": "expected returns, got 0", "size": "got 1 value", "brand": "got none"}
+    sizes, knowing = {"clicked_bought": "7 pairs of 2 sessions"}, {"attributes": ["b", "d"]}
+    lines = told(replace(found, left_out=left_out, sizes=sizes, not_asked=knowing)).split("\n")
     shares = [(0.76 - 0.5) / 0.35, (0.70 - 0.1) / 0.70]
     assert lines == [
         f"unify: weights by attributes, clicked_bought of {len(found.curve)} trials: together {np.mean(shares):.3f}, "
         "where 0 is a task's floor and 1 its best single source",
         f"unify: the best single source is c, together {np.mean(shares):.3f}: no weights of several are above it",
-        "unify: attributes 0.700; alone above it: a 0.800",
-        "unify: clicked_bought 0.760; alone above it: b 0.850",
+        "unify: attributes 0.700; alone above it: a 0.800; not asked of b, d, which have read what is asked",
+        "unify: clicked_bought 0.760 (7 pairs of 2 sessions); alone above it: b 0.850",
         "unify: flat 0.500; does not count: no source alone is above its floor",
         "unify: cart_returns is not asked: expected returns, got 0",
         "unify: attributes that are not asked: brand, size; brand: got none",
