@@ -22,10 +22,13 @@ from schemas.cells.rich_text import rich_text
 from schemas.cells.text import UnreadableCellError, cell_text
 from schemas.columns.names import is_language, language_in
 
-LOCALES = ("locale", "language", "lang", "languageCode", "language_code")
-TEXTS = ("data", "value", "text", "content")
+LOCALES = (
+    *("locale", "language", "lang", "languageCode", "language_code"),
+    *("language_tag", "languageTag", "@language", "@lang", "xml:lang"),
+)
+TEXTS = ("data", "value", "text", "content", "@value", "#text")
 #: What else such an object may have; one with more says more than a text in a language, as a review does.
-_BESIDE = frozenset((*LOCALES, *TEXTS, "scope", "channel", "attribute_type", "linked_data", "id"))
+_BESIDE = frozenset((*LOCALES, *TEXTS, "scope", "channel", "attribute_type", "linked_data", "id", "marketplace_id"))
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,2}")
 #: What a text of JSON begins with that may be one of these, or a document of an editor. RE2.
 _MAY_HOLD_OBJECTS = r"^\s*(?:\[\s*)?\{\s*[\"']"
@@ -46,6 +49,8 @@ def texts_by_language(value: Any) -> dict[str, Any] | None:
     (None, None)
     >>> texts_by_language({"id": "7"}) is None
     True
+    >>> texts_by_language([{"value": "Mug", "language_tag": "en_US", "marketplace_id": "A1"}])
+    {'en_US': 'Mug'}
     """
     if isinstance(value, str):
         value = keyed_objects(value)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
@@ -96,10 +97,20 @@ def _rank(name: str) -> int:
 
 
 def _is_end_of(column: SeenColumn, other: SeenColumn) -> bool:
-    """Whether each cell is the file's name of the path or address in the other column: the same pictures once more."""
+    """Whether each cell is the end of the path or address in the other column, its file's name or more of its path: the
+    same pictures once more."""
     pairs = zip(column.texts_of_rows, other.texts_of_rows, strict=True)
-    ends = [path.endswith(f"/{cell}") for cell, path in pairs if cell and path]
+    ends = [_ends_with(_plain_path(path), _plain_path(cell).lstrip("/")) for cell, path in pairs if cell and path]
     return len(ends) == len(column.filled) > 0 and all(ends)
+
+
+def _plain_path(text: str) -> str:
+    return unquote(text.partition("?")[0])
+
+
+def _ends_with(path: str, end: str) -> bool:
+    """Whether something stands before that end of a path."""
+    return path.endswith(f"/{end}") and path != f"/{end}"
 
 
 def _in_order_of_numbers(columns: Sequence[SeenColumn]) -> list[SeenColumn]:

@@ -141,3 +141,14 @@ def test_objects_that_are_printed_are_asked_for_as_json(capsys, called):
         in told
     )
     assert "write the column as JSON" in told or called != "images"
+
+
+@pytest.mark.parametrize("path", ["/media/{}%201.jpg", "media/{} 1.jpg", "{} 1.jpg?v=2"])
+def test_one_picture_under_two_columns_is_one(path, capsys):
+    """The end of the address beside it, however it is written."""
+    rows = [f"{name},{name},https://shop.example/media/{name}%201.jpg?v=1,{path.format(name)}" for name in "ab"]
+    write_csv("t.csv", "sku,name,Image URL,Image Path", *rows)
+    written("t.csv")
+    told = capsys.readouterr().out
+    assert "images                   Image URL      100%" in told
+    assert "image_root" not in told

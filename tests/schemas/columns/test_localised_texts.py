@@ -18,6 +18,7 @@ ENGLISH = {"locale": "en_US", "scope": None, "data": "Blue shirt"}
 GERMAN = {"locale": "de_DE", "scope": None, "data": "Blaues Hemd"}
 OF_ALL = {"locale": None, "scope": None, "data": "blue"}
 PRINTED = {"locale": "en_US", "scope": "print", "data": "BLUE SHIRT"}
+AMAZONS = {"value": "Blue shirt", "language_tag": "en_US", "marketplace_id": "A1"}
 FORMS = ("csv", "jsonl", "parquet")
 
 
@@ -41,6 +42,10 @@ FORMS = ("csv", "jsonl", "parquet")
         ("name", "name", {"en_US": "Blue shirt", "de_DE": "Blaues Hemd"}, None),
         ("name_de", "name_de", {"en": "Blue shirt", "de": "Blaues Hemd"}, "Blaues Hemd"),
         ("name", "name", [{"lang": "en", "text": "Blue shirt"}], "Blue shirt"),
+        ("name", "name", [AMAZONS, {**AMAZONS, "value": "Hemd", "language_tag": "de_DE"}], None),
+        ("name", "name.en_US", [{**AMAZONS, "value": "Hemd", "language_tag": "de_DE"}, AMAZONS], "Blue shirt"),
+        ("name", "name", [{"@lang": "en", "#text": "Blue shirt"}], "Blue shirt"),
+        ("name", "name", [{"@language": "en", "@value": "Blue"}, {"@language": "de", "@value": "Blau"}], None),
     ],
 )
 def test_one_language_is_read(
